@@ -96,13 +96,15 @@ export class Releaser {
     const views: ReleaseView[] = [];
     for (const [job, records] of Map.groupBy(await queue.undo.all(), (record) => record.job)) {
       if (only !== null && job !== only) continue;
-      const found = await queue.jobs.get(job);
-      if (found !== null && !isEnded(found)) continue;
-      for (const { record, error } of await this.#undo(job, records)) {
+      if (!(await this.#hasEnded(job))) continue;
+      const released = await this.#undo(job, records);
+      // Of a job that was begun again meanwhile, the records stay: it may have made the same once more.
+      const isBegun = !(await this.#hasEnded(job));
+      for (const { record, error } of released) {
         views.push({ job, ...record, error });
         const facts = { job, ...record };
         if (error === null) {
-          await queue.undo.remove(job, [record]);
+          if (!isBegun) await queue.undo.remove(job, [record]);
           log.info(facts, 'undone what the job made on another host');
         } else {
           const { code, message, advice } = error;
@@ -114,6 +116,12 @@ export class Releaser {
       }
     }
     return views;
+  }
+
+  /** Also of a job that is not known any more. */
+  async #hasEnded(job: string): Promise<boolean> {
+    const found = await this.#parts.queue.jobs.get(job);
+    return found === null || isEnded(found);
   }
 
   async #undo(job: string, records: readonly Record[]): Promise<Released[]> {

@@ -96,7 +96,8 @@ export async function landVm(spec: RemoteSpec, environment: LandEnvironment): Pr
       files: files.map(({ name, size, sha256 }) => ({ name, size, sha256 })),
     };
   } catch (error) {
-    const isFinal = error instanceof Hyper2kvmError && !error.retryable;
+    // An abort says nothing of the VM: the job may continue at the daemon's next start.
+    const isFinal = !signal.aborted && error instanceof Hyper2kvmError && !error.retryable;
     if (environment.undoing.isKept && !isFinal) outcome = 'broken';
     throw error;
   } finally {

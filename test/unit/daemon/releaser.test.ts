@@ -87,6 +87,16 @@ describe.each(QUEUES)('what jobs made on other hosts, in %s', (_name, open) => {
     expect(await queue.undo.all()).toHaveLength(1);
   });
 
+  it('stays recorded if its job is begun again meanwhile, which may make the same once more', async () => {
+    const { queue, releaser: made } = await releaser(() => {
+      queue.set('ended', { state: 'queued' });
+      return 'gone';
+    });
+    await queue.undo.add('ended', [record('/disk')]);
+    expect(await made.release()).toMatchObject([{ error: null }]);
+    expect(await queue.undo.all()).toHaveLength(1);
+  });
+
   it('stays recorded if the fetching unit does not answer', async () => {
     const queue = open();
     const release: Release = () => Promise.reject(new Hyper2kvmError('remote.unreachable', 'no unit'));

@@ -1,10 +1,11 @@
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { type ErrorRecord, Hyper2kvmError } from '../../../errors/error.js';
+import type { UndoRecord } from '../../../model/undo.js';
 import type { SourceContext } from '../../base/source.js';
 import type { Release } from '../release.js';
 import type { Land } from '../remote-source.js';
-import { type UndoBook, undoingOf } from '../transports/base/undoing.js';
+import { isSameRecord, type UndoBook, undoingOf } from '../transports/base/undoing.js';
 import { type LandEvent, type LandRequest, landEventSchema, releaseAnswerSchema } from './protocol.js';
 
 /** How often the size that was reserved may turn out to be too small: of a file that is still written to. */
@@ -17,12 +18,17 @@ export function landByUnit(socket: string, book: UndoBook): Land {
     const { job, signal } = context;
     let reserved = 0;
     let growths = 0;
+    let fresh: UndoRecord[] = [];
     for (let round = 0; growths < MOST_GROWTHS && round < MOST_ROUNDS; round += 1) {
       const { known } = await undoingOf(job.id, book);
-      const body: LandRequest = { job: job.id, source, reserved, undo: [...known] };
+      const body: LandRequest = { job: job.id, source, reserved, undo: [...known], fresh };
       const answer = await ask(socket, '/v1/land', body, signal);
       const last = await follow(answer, context, book);
       if (last.event === 'landed') return last.facts;
+      const isIn = (records: readonly UndoRecord[], record: UndoRecord) =>
+        records.some((one) => isSameRecord(one, record));
+      const earlier = known.filter((record) => !isIn(fresh, record));
+      fresh = last.event === 'makes' ? last.undo.filter((record) => !isIn(earlier, record)) : [];
       if (last.event === 'makes') {
         await book.add(job.id, last.undo);
         continue;

@@ -17,6 +17,8 @@ export const landRequestSchema = z.object({
   reserved: z.int().min(0),
   /** What is recorded as to be undone of this job. The unit makes nothing else, see `makes`. */
   undo: z.array(undoRecordSchema).default([]),
+  /** Those of `undo` that were recorded for this request, so that nothing of them can be there yet. */
+  fresh: z.array(undoRecordSchema).default([]),
 });
 export type LandRequest = z.infer<typeof landRequestSchema>;
 

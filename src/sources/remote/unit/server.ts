@@ -106,13 +106,16 @@ export class FetchServer {
   }
 
   async #land(
-    { job, source, reserved, undo }: LandRequest,
+    { job, source, reserved, undo, fresh }: LandRequest,
     send: (event: LandEvent) => void,
     signal: AbortSignal,
   ): Promise<LandEvent> {
     signal.throwIfAborted();
     const config = this.#config();
     let hasAdvanced = false;
+    let mayMake = false;
+    const isIn = (records: readonly UndoRecord[], record: UndoRecord) =>
+      records.some((one) => isSameRecord(one, record));
     try {
       const facts = await landVm(source, {
         config,
@@ -127,10 +130,10 @@ export class FetchServer {
         },
         undoing: {
           job,
-          known: undo,
+          known: undo.filter((record) => !isIn(fresh, record)),
           async record(records) {
-            const isNew = (record: UndoRecord) => !undo.some((one) => isSameRecord(one, record));
-            if (records.some(isNew)) throw new NotRecorded(records);
+            if (records.some((record) => !isIn(undo, record))) throw new NotRecorded(records);
+            mayMake = true;
           },
           async forget(records) {
             send({ event: 'undone', undo: [...records] });
@@ -144,6 +147,7 @@ export class FetchServer {
       this.#log.info({ job, connection: source.connection, bytes: facts.bytes }, 'VM fetched');
       return { event: 'landed', facts };
     } catch (error) {
+      if (!mayMake && fresh.length > 0) send({ event: 'undone', undo: fresh });
       if (error instanceof NotRecorded) return { event: 'makes', undo: [...error.records] };
       if (error instanceof NotReserved) return { event: 'needs', bytes: error.bytes, written: error.written };
       throw error;

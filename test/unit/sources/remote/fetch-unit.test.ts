@@ -236,6 +236,30 @@ describe('what the fetching unit makes elsewhere', () => {
     expect(seen.log).not.toContain('canary-sas');
   });
 
+  it('is never what somebody else has made, also if that begins after the record is written', async () => {
+    const vm = azure.vm('web01', 'deallocated', [
+      azure.disk('os', randomBytes(MIB)),
+      azure.disk('data', randomBytes(MIB)),
+    ]);
+    const source = { connection: 'az', vm: [vm], transport: 'auto', power: 'off', sha256: {} };
+    const id = azure.idOf('disks', 'os').toLowerCase();
+    const book = new TestBook();
+    azure.instead = (call) => {
+      if (call.endsWith('/beginGetAccess')) azure.accesses.set(id, 'theirs');
+      return undefined;
+    };
+    const land = () => landByUnit(socket, book)(source, context().given);
+    await expect(land()).rejects.toMatchObject({ code: 'remote.locked' });
+    expect([[...azure.accesses], book.records]).toEqual([[[id, 'theirs']], []]);
+
+    azure.accesses.clear();
+    // The records are written, and the next question already fails.
+    azure.instead = () =>
+      book.records.length > 0 ? { status: 503, headers: { 'retry-after': '0' } } : undefined;
+    await expect(land()).rejects.toMatchObject({ code: 'remote.busy' });
+    expect(book.records).toEqual([]);
+  });
+
   it('is gone after a cancelled job: what the unit still makes is made before it is undone', async () => {
     const queue = scratchQueue();
     await enqueue(queue, 'job1');

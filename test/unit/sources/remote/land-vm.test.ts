@@ -734,6 +734,21 @@ describe('landVm', () => {
     await expect(land(['/disk.vhd'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
   });
 
+  it.each([
+    '<html><body>Please log in.</body></html>',
+    '<PageList><PageRange><Start></Start><End>511</End></PageRange></PageList>',
+  ])('does not take %s for a page list', async (body) => {
+    server.serve('/disk.vhd', randomBytes(MIB), { headers: { 'x-ms-blob-type': 'PageBlob' } });
+    server.behaviour = {
+      instead(request, response) {
+        if (!request.url!.includes('comp=pagelist')) return false;
+        response.writeHead(200).end(body);
+        return true;
+      },
+    };
+    await expect(land(['/disk.vhd'])).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
+  });
+
   it('keeps to the bandwidth', async () => {
     server.serve('/disk.raw', randomBytes(3 * MIB));
     const started = performance.now();

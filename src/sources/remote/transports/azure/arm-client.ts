@@ -78,7 +78,8 @@ export class ArmClient {
       if (answer.status === 202) continue;
       const value = await this.#json(answer, signal);
       if (result !== null) return value;
-      const { status: state } = operationForm.parse(value);
+      const state = operationForm.safeParse(value).data?.status;
+      if (state === undefined) throw interrupted(`${answer.origin}: the answer has no status`);
       if (state === 'Succeeded') return value;
       if (state === 'Failed' || state === 'Canceled') throw failed(answer, value);
     }

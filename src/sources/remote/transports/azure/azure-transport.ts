@@ -51,12 +51,12 @@ export const azureTransport: Transport<AzureConnection> = {
           power: found.isAtRest ? 'off' : 'snapshot',
         },
         host: accesses[0]!.address.host,
-        files: [...(await description(found, exports.pointInTime, arm, context)), ...files],
+        files: [...(await description(found, files, arm, context)), ...files],
         ...(exports.pointInTime === null ? {} : { pointInTime: exports.pointInTime }),
         close,
       };
     } catch (error) {
-      const isFinal = error instanceof Hyper2kvmError && !error.retryable;
+      const isFinal = !context.signal.aborted && error instanceof Hyper2kvmError && !error.retryable;
       await close(undoing.isKept && !isFinal ? 'broken' : 'failed');
       throw error;
     }
@@ -128,17 +128,22 @@ async function blobExchange(
 
 /** Beginning an access would fail, or end that of somebody else. */
 function refuseHeld({ id, name, properties }: AzureDisk, exports: Exports): void {
-  if (properties.diskState !== 'activesas' || exports.isKnown('access', id)) return;
-  throw new Hyper2kvmError('remote.locked', `${printable(name)} is being exported by somebody else`, {
-    advice:
-      'Wait until that has ended, or end it: `az disk revoke-access --ids ID`. Then `hyper2kvm retry` the job.',
-    retryable: true,
-  });
+  // `ActiveSAS`, `ActiveSASFrozen`, and `ActiveUpload`, which writes.
+  if (properties.diskState?.startsWith('active') !== true || exports.isKnown('access', id)) return;
+  throw new Hyper2kvmError(
+    'remote.locked',
+    `${printable(name)} is being exported or uploaded by somebody else`,
+    {
+      advice:
+        'Wait until that has ended, or end it: `az disk revoke-access --ids ID`. Then `hyper2kvm retry` the job.',
+      retryable: true,
+    },
+  );
 }
 
 async function description(
   found: Found,
-  pointInTime: string | null,
+  files: readonly RemoteFile[],
   arm: ArmClient,
   context: TransportContext,
 ): Promise<RemoteFile[]> {
@@ -151,5 +156,6 @@ async function description(
     log: context.log,
   });
   // Of the same state as the disks, or it alone would count as a file of an earlier one.
-  return [memoryFile(`${id.name}.vmx`, Buffer.from(text), id.id, pointInTime)];
+  const state = files.map(({ validator }) => validator).join(' ');
+  return [memoryFile(`${id.name}.vmx`, Buffer.from(text), id.id, state)];
 }

@@ -37,15 +37,15 @@ export async function describeVm(
   };
   const size = await optional('the size', async () => {
     const path = `/subscriptions/${subscription}/providers/Microsoft.Compute/locations/${encodeURIComponent(vm.location)}/vmSizes`;
-    const sizes = sizesForm.parse(await arm.get(path, signal)).value;
-    return sizes.find(({ name }) => name.toLowerCase() === hardwareProfile?.vmSize.toLowerCase()) ?? null;
+    const sizes = sizesForm.safeParse(await arm.get(path, signal)).data?.value;
+    return sizes?.find(({ name }) => name.toLowerCase() === hardwareProfile?.vmSize.toLowerCase()) ?? null;
   });
   const macs: (string | null)[] = [];
   for (const { id } of networkProfile?.networkInterfaces ?? [])
     macs.push(
       await optional('a network interface', async () => {
-        const { properties } = nicForm.parse(await arm.get(id, signal, { version: NETWORK_VERSION }));
-        const mac = properties.macAddress ?? '';
+        const answer = await arm.get(id, signal, { version: NETWORK_VERSION });
+        const mac = nicForm.safeParse(answer).data?.properties.macAddress ?? '';
         return MAC.test(mac) ? mac.replaceAll('-', ':').toLowerCase() : null;
       }),
     );

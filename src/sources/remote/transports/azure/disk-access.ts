@@ -22,8 +22,10 @@ export async function endAccess(arm: ArmClient, id: string, signal: AbortSignal)
   }
 }
 
+/** A subscription that is not found is one that may not be seen any more: what is in it is still there. */
 export function isGone(error: unknown): boolean {
-  return error instanceof ArmError && error.armCode !== '' && error.status === 404;
+  if (!(error instanceof ArmError) || error.status !== 404) return false;
+  return error.armCode !== '' && error.armCode.toLowerCase() !== 'subscriptionnotfound';
 }
 
 /** The right to read a disk or snapshot for a day, renewed when half of it is over. */
@@ -33,6 +35,8 @@ export class DiskAccess {
   readonly #now: () => number;
   #url: URL | null = null;
   #grantedAt = 0;
+  /** Set once the bytes have moved: what is open has the former address. */
+  #moved: Hyper2kvmError | null = null;
   #renewing: Promise<void> | null = null;
 
   constructor(arm: ArmClient, id: string, now: () => number = Date.now) {
@@ -57,14 +61,15 @@ export class DiskAccess {
     if (!answer.success || !URL.canParse(answer.data))
       throw interrupted(`${this.#id}: Azure gives no address`);
     const url = new URL(answer.data);
-    if (url.protocol !== 'https:' && !/^(127\.|localhost$)/.test(url.hostname))
+    if (url.protocol !== 'https:' && !/^(127(\.\d{1,3}){3}|localhost)$/.test(url.hostname))
       throw new Hyper2kvmError('remote.not-allowed', `Azure gives an address at ${url.host} without TLS`);
     const isElsewhere =
       this.#url !== null && url.origin + url.pathname !== this.#url.origin + this.#url.pathname;
     this.#url = url;
     this.#grantedAt = this.#now();
-    // What is open has the former address; the next attempt has the new one, and continues.
-    if (isElsewhere) throw interrupted(`${this.#id} has another address after its access was renewed`);
+    if (isElsewhere)
+      this.#moved = interrupted(`${this.#id} has another address after its access was renewed`);
+    this.#refuseMoved();
   }
 
   end(signal: AbortSignal): Promise<void> {
@@ -73,14 +78,21 @@ export class DiskAccess {
 
   /** What a request for bytes needs. */
   async secret(signal: AbortSignal): Promise<Secret> {
+    this.#refuseMoved();
     if (this.#now() - this.#grantedAt > (SECONDS / 2) * 1000) await this.#renew(signal);
     return { headers: {}, query: this.#url!.search.slice(1) };
   }
 
   /** Replaces an access that was refused, unless another request has done so already. */
   async renewFor(refused: Secret, signal: AbortSignal): Promise<boolean> {
+    this.#refuseMoved();
     if (this.#url!.search.slice(1) === refused.query) await this.#renew(signal);
     return true;
+  }
+
+  /** The next attempt has the new address, and continues. */
+  #refuseMoved(): void {
+    if (this.#moved !== null) throw this.#moved;
   }
 
   /** Requests at the same time share one renewal. */

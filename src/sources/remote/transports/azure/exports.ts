@@ -9,7 +9,10 @@ import { DiskAccess, endAccess, isGone } from './disk-access.js';
 import { type AzureDisk, type AzureSnapshot, parseSnapshot } from './facts.js';
 
 const POLL_MILLISECONDS = 2_000;
+/** For each record: a VM may have many disks, and nothing else removes the snapshots of `convert`. */
 const UNDO_MILLISECONDS = 120_000;
+/** Of large disks of some kinds it is filled for hours. */
+const FILLED_MILLISECONDS = 24 * 60 * 60_000;
 const TAG = 'hyper2kvm-job';
 
 /** A disk or snapshot that is to be read. */
@@ -31,6 +34,7 @@ export class Exports {
   readonly #connection: string;
   readonly #undoing: Undoing;
   readonly #log: Logger;
+  #planned: readonly UndoRecord[] = [];
   /** In the order in which they were made. */
   #made: UndoRecord[] = [];
   /** Of the oldest snapshot that was made. */
@@ -56,6 +60,7 @@ export class Exports {
       this.#recordOf('access', id),
     ]);
     await this.#undoing.record(planned);
+    this.#planned = planned;
     // From here on, whatever is there of these is this job's.
     const snapshots = planned.filter(({ what }) => what === 'snapshot');
     this.#made = [...snapshots];
@@ -68,11 +73,11 @@ export class Exports {
 
   /** Undoes what was made; with `keepSnapshots` the next attempt continues with these. Never rejects. */
   async undo(keepSnapshots: boolean): Promise<void> {
-    const signal = AbortSignal.timeout(UNDO_MILLISECONDS);
+    await this.#forgetUnmade();
     for (const record of this.#made.toReversed()) {
       if (keepSnapshots && record.what === 'snapshot') continue;
       try {
-        await undoRecord(this.#arm, record, signal);
+        await undoRecord(this.#arm, record, AbortSignal.timeout(UNDO_MILLISECONDS));
         await this.#undoing.forget([record]);
       } catch (err) {
         const facts = { code: 'remote.left-behind', what: record.what, target: record.target };
@@ -80,6 +85,18 @@ export class Exports {
       }
     }
     this.#made = [];
+  }
+
+  /** What this attempt recorded and did not reach: if it exists later, somebody else has made it. */
+  async #forgetUnmade(): Promise<void> {
+    const others = [...this.#made, ...this.#undoing.known];
+    const unmade = this.#planned.filter((record) => !others.some((one) => isSameRecord(one, record)));
+    this.#planned = [];
+    try {
+      if (unmade.length > 0) await this.#undoing.forget(unmade);
+    } catch (err) {
+      this.#log.warn({ err }, 'records of what was not made cannot be removed');
+    }
   }
 
   async #access(id: string, signal: AbortSignal): Promise<DiskAccess> {
@@ -134,6 +151,7 @@ export class Exports {
 
   /** Of some kinds of disks the snapshot is filled in the background. */
   async #whole(id: string, first: AzureSnapshot | null, signal: AbortSignal): Promise<AzureSnapshot> {
+    const until = performance.now() + FILLED_MILLISECONDS;
     for (let found = first; ; found = await this.#find(id, signal)) {
       if (found === null || found.properties.provisioningState === 'Failed')
         throw new Hyper2kvmError('remote.interrupted', `${printable(id, 300)}: the snapshot failed`, {
@@ -141,6 +159,10 @@ export class Exports {
         });
       const { provisioningState = 'Succeeded', completionPercent } = found.properties;
       if (provisioningState === 'Succeeded' && (completionPercent ?? 100) >= 100) return found;
+      if (performance.now() > until)
+        throw new Hyper2kvmError('remote.timeout', `${printable(id, 300)} is not complete after a day`, {
+          retryable: true,
+        });
       await sleep(POLL_MILLISECONDS, undefined, { signal });
     }
   }

@@ -1,6 +1,7 @@
 import { createHttpHeaders, type HttpClient } from '@azure/core-rest-pipeline';
 import { Hyper2kvmError } from '../../../../errors/error.js';
 import { contentOf } from '../http/content.js';
+import { statusError } from '../http/errors.js';
 import type { Exchange, Method } from '../http/exchange.js';
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -30,6 +31,12 @@ export function identityClient(exchange: Exchange): {
     const body = typeof request.body === 'string' ? { body: request.body } : {};
     const answer = await exchange.call(url, { method, headers, ...body }, signal);
     const bodyAsText = (await contentOf(answer, MAX_ANSWER_BYTES, signal)).toString('utf8');
+    // The libraries make the same error of these as of a wrong secret.
+    if (answer.status === 429 || answer.status >= 500)
+      throw statusError(answer.status, answer.origin, {
+        retryAfter: answer.headers['retry-after'],
+        body: '',
+      });
     const given = Object.entries(answer.headers).map(([name, value]) => [name, `${value}`] as const);
     return {
       request,

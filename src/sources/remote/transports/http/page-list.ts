@@ -25,8 +25,10 @@ export async function pageList(
     const headers = { ...VERSION, ...(etag === null ? {} : { 'if-match': etag }) };
     const answer = await exchange.get(url, headers, [200], { query, signal });
     const list = parseXml(await contentOf(answer, MAX_PAGE_BYTES, signal));
+    // Any other document has no ranges, which would mean that all is zeros.
+    if (list.name !== 'PageList') throw interrupted(`${answer.origin}: the answer is not a page list`);
     for (const one of childrenNamed(list, 'PageRange')) {
-      const [start, last] = ['Start', 'End'].map((name) => Number(childrenNamed(one, name)[0]?.text));
+      const [start, last] = ['Start', 'End'].map((name) => numberOf(childrenNamed(one, name)[0]?.text));
       if (!Number.isSafeInteger(start) || !Number.isSafeInteger(last) || last! < start!)
         throw interrupted(`${answer.origin}: the page list has an impossible range`);
       add(ranges, { start: start!, end: last! + 1 });
@@ -35,6 +37,10 @@ export async function pageList(
     if (marker === '') return ranges;
   }
   throw new Hyper2kvmError('remote.interrupted', 'the page list does not end', { retryable: true });
+}
+
+function numberOf(text = ''): number {
+  return /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 function add(ranges: ByteRange[], next: ByteRange): void {

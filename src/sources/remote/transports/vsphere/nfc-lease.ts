@@ -30,6 +30,9 @@ const READY_MILLISECONDS = 10 * 60_000;
 const LOCKED_MILLISECONDS = 6 * 60_000;
 const LONGEST_INTERVAL_SECONDS = 60;
 const END_MILLISECONDS = 10_000;
+/** After a disk of hours has come, a break of the network must not let it begin again. */
+const MANIFEST_ATTEMPTS = 6;
+const MANIFEST_WAIT_MILLISECONDS = 500;
 
 /**
  * An export of a VM (`HttpNfcLease`), which holds the VM until it is ended: nobody can start or change it. It is
@@ -94,15 +97,23 @@ export class NfcLease {
 
   /** Returns how many bytes the host says that it has sent of a disk; null if it does not tell. */
   async sentBytes(device: NfcDevice, signal: AbortSignal): Promise<number | null> {
-    try {
-      const entries = await this.#session.call('HttpNfcLeaseGetManifest', this.#self, markup``, signal);
-      const entry = entries.find((one) => textOf(one, 'key') === device.key);
-      const size = Number(textOf(entry, 'size') ?? Number.NaN);
-      return Number.isSafeInteger(size) && size > 0 ? size : null;
-    } catch (err) {
-      if (!(err instanceof VsphereFault)) throw err;
-      this.#log.debug({ err }, 'the host has no manifest of the export');
-      return null;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const entries = await this.#session.call('HttpNfcLeaseGetManifest', this.#self, markup``, signal);
+        const entry = entries.find((one) => textOf(one, 'key') === device.key);
+        const size = Number(textOf(entry, 'size') ?? Number.NaN);
+        return Number.isSafeInteger(size) && size > 0 ? size : null;
+      } catch (err) {
+        signal.throwIfAborted();
+        if (err instanceof VsphereFault) {
+          this.#log.debug({ err }, 'the host has no manifest of the export');
+          return null;
+        }
+        const isPassing = err instanceof Hyper2kvmError && err.retryable;
+        if (!isPassing || attempt >= MANIFEST_ATTEMPTS) throw err;
+        const wait = MANIFEST_WAIT_MILLISECONDS * 2 ** (attempt - 1);
+        await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
     }
   }
 

@@ -149,6 +149,14 @@ describe('a VM of Azure that is deallocated', () => {
     expect(log).toContain('the size of the VM cannot be read');
   });
 
+  it('is described without what Azure describes in another way than expected', async () => {
+    const vm = server.vm('web01', 'deallocated', [server.disk('os', sparse())]);
+    server.instead = (call) =>
+      call.endsWith('/vmSizes') ? { status: 200, body: { value: [{ name: 'Standard_B2s' }] } } : undefined;
+    await land(vm);
+    expect(landed('web01.vmx').toString()).not.toContain('memSize');
+  });
+
   it('continues after a failure, with a new access', async () => {
     const disk = randomBytes(4 * MIB);
     const vm = server.vm('web01', 'deallocated', [server.disk('os', disk)]);
@@ -160,6 +168,17 @@ describe('a VM of Azure that is deallocated', () => {
     await land(vm);
     expect(landed('web01-os.vhd').equals(disk)).toBe(true);
     expect(server.sent).toBeLessThan(1.9 * disk.length);
+  });
+
+  it('is fetched anew if it was written to after a failure', async () => {
+    const vm = server.vm('web01', 'deallocated', [server.disk('os', randomBytes(4 * MIB))]);
+    server.behave({ cutAfter: 1.5 * MIB });
+    await expect(land(vm)).rejects.toMatchObject({ code: 'remote.interrupted' });
+    server.behave({});
+    const disk = randomBytes(4 * MIB);
+    server.disk('os', disk);
+    await land(vm);
+    expect(landed('web01-os.vhd').equals(disk)).toBe(true);
   });
 
   it('is read on when its access was replaced by another', async () => {
@@ -309,6 +328,49 @@ describe('what was made on Azure', () => {
     expect(book.records).toEqual([]);
   });
 
+  it.each(['ActiveUpload', 'ActiveSASFrozen'])(
+    'is not begun on a disk in the state %s',
+    async (diskState) => {
+      const vm = server.vm('web01', 'deallocated', [
+        server.disk('os', sparse(), { properties: { diskState } }),
+      ]);
+      await expect(land(vm)).rejects.toMatchObject({ code: 'remote.locked', retryable: true });
+      expect(server.calls.every((call) => call.startsWith('GET '))).toBe(true);
+    },
+  );
+
+  it('is not recorded any more if it was not reached', async () => {
+    const vm = server.vm('web01', 'deallocated', [
+      server.disk('os', sparse()),
+      server.disk('data', sparse()),
+    ]);
+    server.instead = (call) => (call === 'POST os/beginGetAccess' ? { status: 500 } : undefined);
+    await expect(land(vm)).rejects.toMatchObject({ code: 'remote.interrupted' });
+    expect(book.records).toEqual([]);
+  });
+
+  it('continues from its snapshot after the daemon was stopped', async () => {
+    const vm = server.vm('web01', 'running', [server.disk('os', randomBytes(4 * MIB))]);
+    const stop = new AbortController();
+    server.behave({ rate: MIB });
+    const ended = land(vm, { power: 'snapshot', signal: stop.signal }).catch((error: unknown) => error);
+    while (server.sent < 256 * KIB) await new Promise((resolve) => setTimeout(resolve, 10));
+    stop.abort(new Hyper2kvmError('daemon.stopping', 'the daemon is stopping'));
+    expect(await ended).toMatchObject({ code: 'daemon.stopping' });
+    expect([server.snapshots.size, server.accesses.size]).toEqual([1, 0]);
+    expect(book.records).toMatchObject([{ what: 'snapshot' }]);
+  });
+
+  it('stays recorded while its subscription cannot be seen', async () => {
+    const target = server.idOf('snapshots', 'hyper2kvm-job1-0');
+    book.records = [{ job: 'job1', connection: 'web', what: 'snapshot', target }];
+    server.instead = () => ({
+      status: 404,
+      body: { error: { code: 'SubscriptionNotFound', message: 'not found' } },
+    });
+    expect(await release()).toMatchObject([{ error: { code: 'remote.not-found' } }]);
+  });
+
   it.each([
     [
       'web',
@@ -382,6 +444,20 @@ describe('what Azure refuses', () => {
     expect(isClean()).toBe(true);
   });
 
+  it.each([
+    [429, 'remote.busy'],
+    [500, 'remote.interrupted'],
+  ])('a token for the moment (%d), which does not mean that the secret is wrong', async (status, code) => {
+    const vm = vmOf();
+    const { instead } = server.files.behaviour;
+    server.files.behaviour.instead = (request, response) => {
+      if (!request.url!.includes('/oauth2/v2.0/token')) return instead!(request, response);
+      response.writeHead(status, { 'content-type': 'application/json' }).end('{"error":"temporary"}');
+      return true;
+    };
+    await expect(land(vm)).rejects.toMatchObject({ code, retryable: true });
+  });
+
   it('names the action that is missing', async () => {
     const vm = vmOf();
     refuse(403, 'AuthorizationFailed')();
@@ -397,6 +473,21 @@ describe('what Azure refuses', () => {
         ? { status: 202, headers: { location: 'https://127.0.0.1:1/x', 'retry-after': '0' } }
         : undefined;
     await expect(land(vm)).rejects.toMatchObject({ code: 'remote.not-allowed' });
+  });
+
+  it('an operation whose state it does not tell is asked for again', async () => {
+    const vm = vmOf();
+    server.instead = (call) =>
+      call.endsWith('/beginGetAccess')
+        ? {
+            status: 202,
+            headers: {
+              'azure-asyncoperation': `${server.files.url}${vm}?api-version=1`,
+              'retry-after': '0',
+            },
+          }
+        : undefined;
+    await expect(land(vm)).rejects.toMatchObject({ code: 'remote.interrupted', retryable: true });
   });
 
   it('verifies the certificate before a secret is sent', async () => {
@@ -457,6 +548,40 @@ describe('the access to a disk', () => {
     const both = await Promise.all([access.secret(signal), access.secret(signal)]);
     expect(both.map(({ query }) => query)).toEqual(['sig=3', 'sig=3']);
     expect(calls).toEqual(['/disk/beginGetAccess', '/disk/endGetAccess', '/disk/beginGetAccess']);
+  });
+});
+
+describe('the address of a disk', () => {
+  const signal = new AbortController().signal;
+  const accessAt = (addresses: string[]) => {
+    const arm = {
+      async run(_method: string, path: string) {
+        return path.endsWith('/beginGetAccess') ? { accessSAS: addresses.shift() } : null;
+      },
+    };
+    let now = 0;
+    const access = new DiskAccess(arm as never, '/disk', () => now);
+    return {
+      access,
+      wait(hours: number) {
+        now += hours * 3_600_000;
+      },
+    };
+  };
+
+  it('is not one without TLS, whatever its name begins with', async () => {
+    const { access } = accessAt(['http://127.0.0.1.example.com/a?sig=1']);
+    await expect(access.begin(signal)).rejects.toMatchObject({ code: 'remote.not-allowed' });
+  });
+
+  it('makes the attempt begin again if it is another after a renewal, and not fail for good', async () => {
+    const { access, wait } = accessAt(['https://a.example.com/1?sig=1', 'https://b.example.com/2?sig=2']);
+    await access.begin(signal);
+    wait(13);
+    const moved = { code: 'remote.interrupted', retryable: true };
+    await expect(access.secret(signal)).rejects.toMatchObject(moved);
+    await expect(access.secret(signal)).rejects.toMatchObject(moved);
+    await expect(access.renewFor({ headers: {}, query: 'sig=2' }, signal)).rejects.toMatchObject(moved);
   });
 });
 
