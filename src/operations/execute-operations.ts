@@ -7,7 +7,8 @@ export interface Execution extends ExecuteContext {
 }
 
 /**
- * Executes the operations in order, stopping at the first failure, if the guest is such that all of them can be.
+ * Executes the operations in order, stopping at the first failure. Whatever their kinds can check in the guest is
+ * checked for all of them before the first one changes it.
  * Returns what was read back and checked.
  */
 export async function executeOperations(

@@ -11,10 +11,11 @@ import { OUTCOME_FILE, type Outcome, outcomeSchema } from './test-reporter.ts';
 /**
  * The main of `npm test`: runs vitest, and builds the guests beside it where all tests run; then looks for
  * processes and temporary files that the tests left behind: each is a failure. A file whose worker process
- * died is run once more, and so are at most three files with real programs in which a test failed: alone then,
- * since a limit of time can be missed while three files share two cores. Both are said; what fails again is a
- * failure. At the end it prints what took longest, and what was built. The last line is `N passed, N failed`; the exit code is 0 only when something passed
- * and nothing failed, so a crash or an empty run is a failure.
+ * died is run once more. So is a file with real programs in which a test failed, alone then, since a limit of
+ * time can be missed while three files share two cores; of more than three such files none is, for then the
+ * product is broken. Both are said; what fails again is a failure. At the end it prints what took longest, and
+ * what was built. The last line is `N passed, N failed`; the exit code is 0 only when something passed and
+ * nothing failed, so a crash or an empty run is a failure.
  */
 const MARK = 'HYPER2KVM_TEST_RUN';
 const SHOWN_FILES = 10;
@@ -80,14 +81,17 @@ async function runTests(args: string[]): Promise<{ passed: number; failed: numbe
     console.error(`the worker of ${file} died ${where(test)}; running the file once more`);
   const failed = args.length === 0 ? worthAnotherRun(first) : [];
   for (const { file, names } of failed)
-    console.error(`${file} failed beside other files (${names.join('; ')}); running it once more, alone`);
+    console.error(
+      `${file} failed beside other files (${names.join('; ') || 'outside of its tests'}); running it once more, alone`,
+    );
   const repeated = [...unfinished, ...failed];
   if (repeated.length === 0) return tally(first);
   const again = await vitest(['--no-file-parallelism', ...repeated.map(({ file }) => file)]);
   for (const { file, test } of again.unfinished)
     console.error(`the worker of ${file} died again ${where(test)}`);
+  const diedAgain = new Set(again.unfinished.map(({ file }) => file));
   for (const { file } of failed)
-    if (again.files.some((one) => one.file === file && one.failed === 0))
+    if (!diedAgain.has(file) && again.files.some((one) => one.file === file && one.failed === 0))
       console.error(`${file} failed beside other files, and passed alone`);
   return tally({
     passed: first.passed - sum(repeated, 'passed') + again.passed,
