@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createImage } from '../../../src/tools/qemu-img.js';
 import { withServedImage } from '../../../src/tools/qemu-nbd.js';
@@ -47,6 +49,26 @@ describe('an image that is served', () => {
         throw new Error('as the test wants it');
       }),
     ).rejects.toThrow('as the test wants it');
+  });
+
+  it('is read and written in any number of requests, of which nothing stays in memory', async () => {
+    await writeFile(path('d.raw'), Buffer.alloc(4096));
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const image = { file: path('d.raw'), format: 'raw', isWritable: false };
+    await withServedImage(image, never, async (disk) => {
+      const requests = async (count: number) => {
+        for (let n = 0; n < count; n++) await disk.read(512, 512);
+      };
+      await requests(500);
+      const before = used();
+      await requests(3000);
+      expect((used() - before) / 3000).toBeLessThan(150);
+    });
   });
 
   it('ends with the signal, whose reason it is', async () => {
