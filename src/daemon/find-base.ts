@@ -5,6 +5,7 @@ import { chainOf, leavesOf } from '../disk/chain.js';
 import { refuseHardLinks, withFile } from '../disk/file-source.js';
 import { isFlatName, readImageFile } from '../disk/read-image.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Drop } from '../model/drop.js';
 import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
@@ -44,10 +45,11 @@ export async function findBase(
   const filter = { states: ['queued', 'running'], warm: ['preparing', 'parked'] } as const;
   const candidates: { job: Job; files: VmFile[] }[] = [];
   for (const job of await queue.jobs.list(filter)) {
-    const files = await filesOf(sourceDirectory(work, job.job), job.entries);
+    const directory = await directoryOf(job, work);
+    if (job.outcome !== null || directory === null) continue;
+    const files = await filesOf(directory, job.entries);
     const names = new Set(files.map(({ name }) => name.split('/').at(-1)));
-    if (job.outcome === null && drop.waiting.names.every((name) => names.has(name)))
-      candidates.push({ job, files });
+    if (drop.waiting.names.every((name) => names.has(name))) candidates.push({ job, files });
   }
   const [found, other] = candidates;
   const base = other === undefined ? found : onlyNamed(candidates, drop.vm);
@@ -61,6 +63,14 @@ export async function findBase(
     if (!(error instanceof Hyper2kvmError) || error.retryable) throw error;
     return { kind: 'refused', job: base.job, error: errorRecord(error) };
   }
+}
+
+/** Returns where a job's drop is, which a retry takes back when the job starts; null if it is gone. */
+async function directoryOf({ job, reopen }: Job, work: string): Promise<string | null> {
+  const source = sourceDirectory(work, job);
+  if (await exists(source)) return source;
+  const failed = reopen === null ? null : join(reopen, 'source');
+  return failed !== null && (await exists(failed)) ? failed : null;
 }
 
 function onlyNamed<Candidate extends { job: Job }>(

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -105,6 +105,21 @@ describe('the base of a drop that lacks files', () => {
     expect(await find({ ...drop, vm: 'web03' })).toBeNull();
   });
 
+  it('is found beside one whose files are gone, and before a retry has taken its files back', async () => {
+    const { base, disk, find, queue, directory } = spool();
+    await base('b0');
+    await base('b1');
+    disk('incoming/web01', 'web01-000001', '22222222', ON_BASE);
+    const drop = lacking(['web01'], ['web01.vmdk']);
+    rmSync(join(directory, 'work/b0'), { recursive: true });
+    expect(await find(drop)).toMatchObject({ kind: 'parked', job: { job: 'b1' } });
+    const failed = join(directory, 'failed-b1');
+    renameSync(join(directory, 'work/b1'), failed);
+    expect(await find(drop)).toBeNull();
+    queue.set('b1', { warm: 'preparing', reopen: failed });
+    expect(await find(drop)).toMatchObject({ kind: 'preparing', job: { job: 'b1' } });
+  });
+
   it('is refused with the code of its chain', async () => {
     const { base, disk, find, put } = spool();
     await base('b1');
@@ -205,6 +220,13 @@ describe('a delta that is taken in', () => {
     queue.set('b1', { delta: 'd1' });
     expect(await take()).toMatchObject({ job: { entries: ['web01'], delta: null } });
     expect((await readdir(join(directory, 'work/b1/source/web01'))).sort()).toEqual(NAMES);
+  });
+
+  it('stays where it is if the base is gone', async () => {
+    const { take, directory } = await claimed();
+    rmSync(join(directory, 'work/b1/source'), { recursive: true });
+    expect(await take()).toMatchObject({ job: { delta: 'd1' }, error: null });
+    expect(await readdir(join(directory, 'work/d1/source/web01'))).toContain('web01-000001.vmdk');
   });
 
   it('of a job without one changes nothing', async () => {
