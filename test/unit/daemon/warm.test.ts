@@ -164,6 +164,23 @@ describe('a drop whose base is there', () => {
     expect(await readdir(join(directory, 'incoming'))).toEqual([]);
   });
 
+  it('waits a while for the other disks of its VM, unless a description says which there are', async () => {
+    const { claim, disk, put, directory } = await claiming('11111111');
+    disk('work/b1/source/web01', 'web01_1', '44444444');
+    expect(await claim(11)).toEqual({
+      waitsFor: 'a newer state of web01_1.vmdk, or the VM’s description',
+    });
+    put('incoming/web01/web01.vmx', 'displayName = "web01"');
+    expect(await claim(11)).toMatchObject({ job: { job: 'b1', warm: 'cutover' } });
+    expect(await readdir(join(directory, 'incoming'))).toEqual([]);
+  });
+
+  it('joins it without the others where they do not come', async () => {
+    const { claim, disk } = await claiming('11111111');
+    disk('work/b1/source/web01', 'web01_1', '44444444');
+    expect(await claim(101)).toMatchObject({ job: { job: 'b1', warm: 'cutover' } });
+  });
+
   it('waits with the code of a chain that does not fit, and is refused for it in the end', async () => {
     const { claim, queue } = await claiming('33333333');
     expect(await claim(11)).toEqual({ waitsFor: expect.stringMatching(/^fetch\.parent-mismatch: /) });
