@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { tryToClaim } from '../../../src/daemon/claim-drop.js';
 import { findBase } from '../../../src/daemon/find-base.js';
 import { takeDelta } from '../../../src/daemon/take-delta.js';
@@ -193,6 +193,44 @@ describe('a drop whose base is there', () => {
     queue.set('b1', { warm: null });
     expect(await claim(11)).toEqual({ waitsFor: 'missing web01.vmdk' });
     expect(await claim(101)).toMatchObject({ job: { refused: null, warm: null } });
+  });
+});
+
+describe('a cutover by command', () => {
+  const parked = async () => {
+    const made = spool();
+    await made.base('b1');
+    made.disk('incoming/web01', 'web01-000001', '22222222', { cid: '11111111', name: 'web01.vmdk' });
+    const { queue, config } = made;
+    const drop = lacking(['web01'], ['web01.vmdk']);
+    const view = { waiting: { drop, states: [], quietSeconds: 0, due: false }, waitingFor: 'settling' };
+    const cutOver = async (waiting: (typeof view)[]) => {
+      // Whether the command is refused; the job is not to be started.
+      const { operations, worker } = daemonParts(queue, config, { waiting: () => waiting });
+      onTestFinished(() => worker.stop());
+      await queue.pause.set(true, () => []);
+      return operations.cutOver('b1');
+    };
+    return { ...made, view, cutOver };
+  };
+  const refused = {
+    code: 'api.wrong-state',
+    message: expect.stringContaining('the drop web01 has what changed since its base'),
+  };
+
+  it('is refused while what has changed since the base is still to join it', async () => {
+    const { cutOver, view, queue } = await parked();
+    await expect(cutOver([view])).rejects.toMatchObject(refused);
+    const claim = { vm: 'web01', dropName: 'web01', entries: [], optionsFile: null, refused: null };
+    await queue.claims.record({ ...claim, job: 'd1', joins: 'b1', reservedBytes: 0, phase: 'copying' });
+    await expect(cutOver([])).rejects.toMatchObject(refused);
+    expect(await queue.jobs.get('b1')).toMatchObject({ warm: 'parked' });
+  });
+
+  it('is done where nothing has, or another base was dropped', async () => {
+    const { cutOver, view, disk } = await parked();
+    disk('incoming/web01', 'web01-000001', '22222222', { cid: '33333333', name: 'web01.vmdk' });
+    expect(await cutOver([view])).toMatchObject({ job: 'b1', state: 'queued' });
   });
 });
 
