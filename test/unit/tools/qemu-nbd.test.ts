@@ -71,17 +71,22 @@ describe('an image that is served', () => {
     });
   });
 
-  it('ends with the signal, whose reason it is', async () => {
+  it('ends with the signal, whose reason it is, and only when what was opened inside has ended', async () => {
     await writeFile(path('c.raw'), Buffer.alloc(4096));
+    await writeFile(path('e.raw'), Buffer.alloc(4096));
     const abort = new AbortController();
-    const served = withServedImage(
-      { file: path('c.raw'), format: 'raw', isWritable: false },
-      abort.signal,
-      () => {
+    let isInsideOpen = false;
+    const image = { file: path('c.raw'), format: 'raw', isWritable: false };
+    const served = withServedImage(image, abort.signal, (from) =>
+      withServedImage({ ...image, file: path('e.raw'), isWritable: true }, never, async (to) => {
+        isInsideOpen = true;
         abort.abort(new Error('enough'));
-        return new Promise(() => {});
-      },
+        for (;;) await to.write(0, await from.read(0, 512));
+      }).finally(() => {
+        isInsideOpen = false;
+      }),
     );
     await expect(served).rejects.toThrow('enough');
+    expect(isInsideOpen).toBe(false);
   });
 });
