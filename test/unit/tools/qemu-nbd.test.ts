@@ -66,8 +66,8 @@ describe('an image that is served', () => {
       };
       await requests(500);
       const before = used();
-      await requests(3000);
-      expect((used() - before) / 3000).toBeLessThan(150);
+      await requests(2000);
+      expect((used() - before) / 2000).toBeLessThan(150);
     });
   });
 
