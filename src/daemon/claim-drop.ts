@@ -11,6 +11,7 @@ import { isDue } from '../spool/settle.js';
 import { waitingText } from '../spool/waiting-text.js';
 import { within } from '../spool/within.js';
 import { hasWriter } from '../spool/writers.js';
+import { printable } from '../text/escape-terminal.js';
 import type { Admission, Applicant } from './admission.js';
 import { dropNeeds } from './drop-needs.js';
 import { type FoundBase, findBase, mayBeDelta } from './find-base.js';
@@ -40,8 +41,9 @@ type ClaimResult = { job: Job } | { waitsFor: string; copy?: Copy };
 const CHECK_SECONDS = 10;
 
 /**
- * Claims a drop that is due, unless there is an obstacle now. What has changed since the base of a parked job joins it. Rejects with the error of the drop or of the
- * claim; the claim may then be half done, and `finishClaims` must be called.
+ * Claims a drop that is due, unless there is an obstacle now. What has changed since the base of a parked job
+ * joins it. Rejects with the error of the drop or of the claim; the claim may then be half done, and
+ * `finishClaims` must be called.
  */
 export async function tryToClaim(
   waiting: WaitingDrop,
@@ -57,7 +59,7 @@ export async function tryToClaim(
     return { waitsFor: admission.isDraining ? 'the queue is draining' : 'the queue is paused' };
   if (!(await parts.confirm(waiting))) return { waitsFor: 'settling' };
   const base = await findBase(drop, incoming, config.spool.work, { queue: parts.queue, signal });
-  const obstacle = base?.kind === 'parked' ? null : baseObstacle(waiting, base, config);
+  const obstacle = baseObstacle(waiting, base, config);
   if (obstacle !== null) return { waitsFor: obstacle };
   const needs = await within(CHECK_SECONDS, signal, async (ended) => {
     if (drop.refused === null && (await hasWriter(incoming, states, ended))) return null;
@@ -84,14 +86,20 @@ export async function tryToClaim(
   );
 }
 
-/** Returns what a drop waits for that lacks files, until it has waited long enough to be refused for that. */
+/**
+ * Returns what a drop waits for that lacks files, until it has waited long enough to be refused for that. What has
+ * changed since a base waits that long, too, for the other disks of its VM: joining ends with the delivery.
+ */
 function baseObstacle(
   { drop, quietSeconds }: WaitingDrop,
   base: FoundBase | null,
   { watch }: Config,
 ): string | null {
   if (base?.kind === 'preparing') return `its base, which is still being prepared (job ${base.job.job})`;
+  if (base?.kind === 'parked' && base.lacks === null) return null;
   if (!mayBeDelta(drop) || isDue(drop, quietSeconds, watch.settle_seconds)) return null;
+  if (base?.kind === 'parked')
+    return `a newer state of ${printable(base.lacks ?? '')}, or the VM’s description`;
   return base?.kind === 'refused' ? `${base.error.code}: ${base.error.message}` : waitingText(drop);
 }
 

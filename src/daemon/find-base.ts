@@ -5,9 +5,11 @@ import { chainOf, leavesOf } from '../disk/chain.js';
 import { refuseHardLinks, withFile } from '../disk/file-source.js';
 import { isFlatName, readImageFile } from '../disk/read-image.js';
 import { type ErrorRecord, errorRecord, Hyper2kvmError } from '../errors/error.js';
+import { exists } from '../files/exists.js';
 import type { Drop } from '../model/drop.js';
 import type { Job } from '../model/job.js';
 import type { QueueStore } from '../queue/store.js';
+import { isDescription, XML } from '../sources/local/description-names.js';
 import { droppedDirectory } from '../sources/local/inventory.js';
 import { listSource } from '../sources/local/list-source.js';
 import { sourceDirectory } from '../spool/claim.js';
@@ -15,8 +17,11 @@ import { printable } from '../text/escape-terminal.js';
 
 /** The warm job that a drop belongs to: it has the files which the drop lacks. */
 export type FoundBase =
-  /** The drop is what has changed since that base. */
-  | { kind: 'parked'; job: Job }
+  /**
+   * The drop is what has changed since that base. `lacks`: a disk of the base that it has no newer state of, and no
+   * description says that there is none.
+   */
+  | { kind: 'parked'; job: Job; lacks: string | null }
   /** Its base is there, and is still being prepared. */
   | { kind: 'preparing'; job: Job }
   /** The names fit, and the chain does not. */
@@ -44,23 +49,32 @@ export async function findBase(
   const filter = { states: ['queued', 'running'], warm: ['preparing', 'parked'] } as const;
   const candidates: { job: Job; files: VmFile[] }[] = [];
   for (const job of await queue.jobs.list(filter)) {
-    const files = await filesOf(sourceDirectory(work, job.job), job.entries);
+    const directory = await directoryOf(job, work);
+    if (job.outcome !== null || directory === null) continue;
+    const files = await filesOf(directory, job.entries);
     const names = new Set(files.map(({ name }) => name.split('/').at(-1)));
-    if (job.outcome === null && drop.waiting.names.every((name) => names.has(name)))
-      candidates.push({ job, files });
+    if (drop.waiting.names.every((name) => names.has(name))) candidates.push({ job, files });
   }
   const [found, other] = candidates;
   const base = other === undefined ? found : onlyNamed(candidates, drop.vm);
   if (base === undefined) return null;
   if (base.job.warm !== 'parked') return { kind: 'preparing', job: base.job };
   try {
-    await verifyChain(base.files, await filesOf(incoming, drop.entries), signal);
-    return { kind: 'parked', job: base.job };
+    const lacks = await verifyChain(base.files, await filesOf(incoming, drop.entries), signal);
+    return { kind: 'parked', job: base.job, lacks };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Hyper2kvmError) || error.retryable) throw error;
     return { kind: 'refused', job: base.job, error: errorRecord(error) };
   }
+}
+
+/** Returns where a job's drop is, which a retry takes back when the job starts; null if it is gone. */
+async function directoryOf({ job, reopen }: Job, work: string): Promise<string | null> {
+  const source = sourceDirectory(work, job);
+  if (await exists(source)) return source;
+  const failed = reopen === null ? null : join(reopen, 'source');
+  return failed !== null && (await exists(failed)) ? failed : null;
 }
 
 function onlyNamed<Candidate extends { job: Job }>(
@@ -91,12 +105,12 @@ async function filesOf(directory: string, entries: readonly string[]): Promise<V
     .slice(0, MAX_FILES);
 }
 
-/** Throws what FETCH would, for the base's files and the drop's together. */
+/** Throws what FETCH would, for the base's files and the drop's together. Returns what the drop lacks (`FoundBase`). */
 async function verifyChain(
   base: readonly VmFile[],
   drop: readonly VmFile[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | null> {
   const ofDrop = new Set(drop.map(({ name }) => name));
   const images: ImageFile[] = [];
   for (const file of base) {
@@ -116,8 +130,11 @@ async function verifyChain(
   const isBuiltOn = (leaf: string) =>
     ofDrop.has(leaf) &&
     chainOf(leaf, assembly, assembly.images.size).some(({ file }) => !ofDrop.has(file.name));
-  if (leavesOf(assembly).some(isBuiltOn)) return;
-  throw new Hyper2kvmError('fetch.missing-parent', 'no disk of the drop builds on one of the base');
+  const leaves = leavesOf(assembly);
+  if (!leaves.some(isBuiltOn))
+    throw new Hyper2kvmError('fetch.missing-parent', 'no disk of the drop builds on one of the base');
+  if (drop.some(({ name }) => isDescription(name) || XML.test(name))) return null;
+  return leaves.find((leaf) => !ofDrop.has(leaf)) ?? null;
 }
 
 async function readHeader({ name, path, size }: VmFile, signal: AbortSignal): Promise<ImageFile> {

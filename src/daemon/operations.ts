@@ -7,9 +7,11 @@ import { JOB_STATES } from '../api/protocol.js';
 import type { Config } from '../config/schema.js';
 import type { Hyper2kvmError } from '../errors/error.js';
 import type { Job, QueueState } from '../model/job.js';
+import { printable } from '../text/escape-terminal.js';
 import { cancelJob } from './cancel-job.js';
 import { eventStream } from './event-stream.js';
 import type { EventBus } from './events.js';
+import { findBase } from './find-base.js';
 import { badRequest, findJob, wrongState } from './find-job.js';
 import { jobPaths, LOG_NAME } from './paths.js';
 import type { Releaser } from './releaser.js';
@@ -125,10 +127,25 @@ export class Operations implements Control {
   async cutOver(id: string): Promise<JobSummary> {
     const { queue, wake } = this.#parts;
     const seen = await findJob(queue, id);
+    await this.#refuseBeforeDelta(seen);
     const job = await queue.jobs.cutOver(seen.job);
     if (job === null) throw notParked(await findJob(queue, seen.job));
     wake();
     return jobSummary(job, this.#parts);
+  }
+
+  /** Throws `api.wrong-state` if what has changed since the job's base was dropped and has not joined it yet. */
+  async #refuseBeforeDelta(job: Job): Promise<void> {
+    const { queue, config, waiting } = this.#parts;
+    const { incoming, work } = config().spool;
+    const find = { queue, signal: new AbortController().signal };
+    const claims = await queue.claims.pending();
+    const claimed = claims.find(({ joins }) => joins === job.job)?.dropName;
+    if (claimed !== undefined) throw wrongState(job, joinsBySelf(claimed));
+    for (const { drop } of waiting().map((view) => view.waiting)) {
+      const base = await findBase(drop, incoming, work, find);
+      if (base?.kind === 'parked' && base.job.job === job.job) throw wrongState(job, joinsBySelf(drop.name));
+    }
   }
 
   async priority(id: string, priority: number): Promise<JobSummary> {
@@ -169,6 +186,10 @@ export class Operations implements Control {
 
 function queueState(state: Exclude<JobState, 'waiting'>): QueueState {
   return state === 'parked' ? 'queued' : state;
+}
+
+function joinsBySelf(drop: string): string {
+  return `the drop ${printable(drop)} has what changed since its base, and cuts it over by itself`;
 }
 
 function notParked(job: Job): Hyper2kvmError {

@@ -20,10 +20,11 @@ export async function takeDelta(
   job: Job,
   { config, queue, lease }: Pick<JobRun, 'config' | 'queue' | 'lease'>,
 ): Promise<{ job: Job; error: ErrorRecord | null }> {
-  if (job.delta === null) return { job, error: null };
+  const { source } = jobPaths(config, job.job);
+  // Without its base, which may be in the result that is being published, the delta stays where it is.
+  if (job.delta === null || !(await exists(source))) return { job, error: null };
   const { work } = config.spool;
   const from = sourceDirectory(work, job.delta);
-  const { source } = jobPaths(config, job.job);
   try {
     if (await exists(from)) await moveBeside(from, source, job.entries);
   } catch (thrown) {

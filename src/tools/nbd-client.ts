@@ -21,7 +21,8 @@ const MAX_OPTION_BYTES = 64 * 1024;
  */
 export class NbdClient {
   readonly #socket: Socket;
-  readonly #failure: Promise<never>;
+  /** Why nothing more will come. */
+  #failure: Hyper2kvmError | null = null;
   #cookie = 0n;
   #chunks: Buffer[] = [];
   #received = 0;
@@ -29,17 +30,17 @@ export class NbdClient {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#failure = new Promise((_resolve, reject) => {
-      socket.once('error', (cause) => reject(failed('the NBD server is gone', cause)));
-      socket.once('close', () => reject(failed('the NBD server is gone')));
-    });
+    const fail = (cause?: unknown) => {
+      this.#failure ??= failed('the NBD server is gone', cause);
+      this.#wake();
+    };
+    socket.once('error', fail);
+    socket.once('close', () => fail());
     socket.on('data', (chunk: Buffer) => {
       this.#chunks.push(chunk);
       this.#received += chunk.length;
       this.#wake();
     });
-    // Whoever waits for an answer gets it, too.
-    this.#failure.catch(() => undefined);
   }
 
   /** Opens the default export of a server on a unix socket. Rejects with the system's error if none listens. */
@@ -134,7 +135,11 @@ export class NbdClient {
 
   /** Nothing comes that was not asked for, so what has come is at most one answer. */
   async #take(length: number): Promise<Buffer> {
-    while (this.#received < length) await Promise.race([this.#more(), this.#failure]);
+    while (this.#received < length) {
+      if (this.#failure !== null) throw this.#failure;
+      // No race against a promise of the failure: that would keep a little of each of millions of requests.
+      await this.#more();
+    }
     const [first] = this.#chunks;
     const all = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
     const rest = all.subarray(length);

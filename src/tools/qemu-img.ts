@@ -237,10 +237,12 @@ export async function areasAbove(
       last.length += area.length;
     else if (areas.length <= MAX_AREAS) areas.push(area);
   });
-  await qemuImg(['map', '--force-share', '--output=json', '-f', 'qcow2', file], options, {
-    reads: [file],
-    onStdout: parse,
-  });
+  await qemuImg(
+    ['map', '--force-share', '--output=json', '-f', 'qcow2', file],
+    // It asks for each grain: those of a seSparse disk have 4 KiB.
+    { timeoutSeconds: WEEK_SECONDS, ...options },
+    { reads: [file], onStdout: parse },
+  );
   return areas.length > MAX_AREAS ? null : areas;
 }
 

@@ -22,10 +22,13 @@ export interface ServedImage {
 const MEMORY_LIMIT = 4 * 1024 ** 3;
 const START_SECONDS = 60;
 const POLL_MILLISECONDS = 10;
+/** For a server that has closed the connection to end. */
+const END_MILLISECONDS = 5_000;
 
 /**
  * Opens an image by qemu-nbd, which ends with `work`. What was flushed is durable when this resolves. Rejects
- * with the errors of `run`, of the client and of `work`, and with the signal's reason.
+ * with the errors of `run`, of the client and of `work`, and with the signal's reason, when `work` has ended, too:
+ * it must not go on once its disk rejects.
  */
 export async function withServedImage<T>(
   { file, format, isWritable, sees = [] }: ServedImage,
@@ -52,9 +55,11 @@ export async function withServedImage<T>(
   // Awaited below; until then its failure is only noticed.
   server.catch(() => undefined);
   let disk: NbdClient | null = null;
+  let working: Promise<T> | null = null;
   try {
     disk = await connected(socket, server);
-    const result = await Promise.race([work(disk), ended(server)]);
+    working = work(disk);
+    const result = await Promise.race([working, ended(server)]);
     await disk.disconnect();
     await server;
     return result;
@@ -65,6 +70,8 @@ export async function withServedImage<T>(
     disk?.destroy();
     stop.abort();
     await server.catch(() => undefined);
+    // It may have opened another image, whose server must have ended before anybody else writes to that.
+    await working?.catch(() => undefined);
     await rm(sockets, { recursive: true, force: true });
   }
 }
@@ -75,7 +82,11 @@ async function connected(socket: string, server: Promise<unknown>): Promise<NbdC
     try {
       return await NbdClient.connect(socket);
     } catch (error) {
-      if (!isErrorCode(error, 'ENOENT', 'ECONNREFUSED')) throw error;
+      if (!isErrorCode(error, 'ENOENT', 'ECONNREFUSED')) {
+        // qemu-nbd listens before it opens the image: what it says of that is more than that it is gone.
+        await Promise.race([sleep(END_MILLISECONDS, undefined, { ref: false }), ended(server)]);
+        throw error;
+      }
     }
     if (performance.now() > end)
       throw new Hyper2kvmError('tool.timeout', `qemu-nbd did not start in ${START_SECONDS} s`, {

@@ -5,7 +5,7 @@ import { Admission } from '../../../src/daemon/admission.js';
 import { createEvents, type EventBus, withEvents } from '../../../src/daemon/events.js';
 import { JobLocks } from '../../../src/daemon/job-locks.js';
 import { LiveProgress } from '../../../src/daemon/live-progress.js';
-import { Operations } from '../../../src/daemon/operations.js';
+import { type OperationParts, Operations } from '../../../src/daemon/operations.js';
 import type { JobParts } from '../../../src/daemon/process-job.js';
 import { Worker } from '../../../src/daemon/worker.js';
 import { PipelineLanes } from '../../../src/engine/lanes.js';
@@ -36,7 +36,8 @@ export function daemonParts(
   {
     runPipeline = () => Promise.reject(new Error('it was not to be started')),
     notifications = () => [],
-  }: Partial<Pick<JobParts, 'runPipeline' | 'notifications'>> = {},
+    waiting = () => [],
+  }: Partial<Pick<JobParts, 'runPipeline' | 'notifications'> & Pick<OperationParts, 'waiting'>> = {},
 ) {
   const events: EventBus = createEvents();
   const queue = withEvents(given, events);
@@ -56,7 +57,7 @@ export function daemonParts(
     releaser: { release: async () => [] },
     ...{ queue, events, progress, admission, worker, stageNames: [] },
     config: () => config,
-    waiting: () => [],
+    waiting,
     facts: () => ({ version: '1.2.3', startedAt: '', jobSlots: 1, lanes: {}, accelerator: null }),
     wake: () => worker.kick(),
   });

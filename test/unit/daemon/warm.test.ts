@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { tryToClaim } from '../../../src/daemon/claim-drop.js';
 import { findBase } from '../../../src/daemon/find-base.js';
 import { takeDelta } from '../../../src/daemon/take-delta.js';
@@ -105,6 +105,21 @@ describe('the base of a drop that lacks files', () => {
     expect(await find({ ...drop, vm: 'web03' })).toBeNull();
   });
 
+  it('is found beside one whose files are gone, and before a retry has taken its files back', async () => {
+    const { base, disk, find, queue, directory } = spool();
+    await base('b0');
+    await base('b1');
+    disk('incoming/web01', 'web01-000001', '22222222', ON_BASE);
+    const drop = lacking(['web01'], ['web01.vmdk']);
+    rmSync(join(directory, 'work/b0'), { recursive: true });
+    expect(await find(drop)).toMatchObject({ kind: 'parked', job: { job: 'b1' } });
+    const failed = join(directory, 'failed-b1');
+    renameSync(join(directory, 'work/b1'), failed);
+    expect(await find(drop)).toBeNull();
+    queue.set('b1', { warm: 'preparing', reopen: failed });
+    expect(await find(drop)).toMatchObject({ kind: 'preparing', job: { job: 'b1' } });
+  });
+
   it('is refused with the code of its chain', async () => {
     const { base, disk, find, put } = spool();
     await base('b1');
@@ -149,6 +164,23 @@ describe('a drop whose base is there', () => {
     expect(await readdir(join(directory, 'incoming'))).toEqual([]);
   });
 
+  it('waits a while for the other disks of its VM, unless a description says which there are', async () => {
+    const { claim, disk, put, directory } = await claiming('11111111');
+    disk('work/b1/source/web01', 'web01_1', '44444444');
+    expect(await claim(11)).toEqual({
+      waitsFor: 'a newer state of web01_1.vmdk, or the VM’s description',
+    });
+    put('incoming/web01/web01.vmx', 'displayName = "web01"');
+    expect(await claim(11)).toMatchObject({ job: { job: 'b1', warm: 'cutover' } });
+    expect(await readdir(join(directory, 'incoming'))).toEqual([]);
+  });
+
+  it('joins it without the others where they do not come', async () => {
+    const { claim, disk } = await claiming('11111111');
+    disk('work/b1/source/web01', 'web01_1', '44444444');
+    expect(await claim(101)).toMatchObject({ job: { job: 'b1', warm: 'cutover' } });
+  });
+
   it('waits with the code of a chain that does not fit, and is refused for it in the end', async () => {
     const { claim, queue } = await claiming('33333333');
     expect(await claim(11)).toEqual({ waitsFor: expect.stringMatching(/^fetch\.parent-mismatch: /) });
@@ -161,6 +193,44 @@ describe('a drop whose base is there', () => {
     queue.set('b1', { warm: null });
     expect(await claim(11)).toEqual({ waitsFor: 'missing web01.vmdk' });
     expect(await claim(101)).toMatchObject({ job: { refused: null, warm: null } });
+  });
+});
+
+describe('a cutover by command', () => {
+  const parked = async () => {
+    const made = spool();
+    await made.base('b1');
+    made.disk('incoming/web01', 'web01-000001', '22222222', { cid: '11111111', name: 'web01.vmdk' });
+    const { queue, config } = made;
+    const drop = lacking(['web01'], ['web01.vmdk']);
+    const view = { waiting: { drop, states: [], quietSeconds: 0, due: false }, waitingFor: 'settling' };
+    const cutOver = async (waiting: (typeof view)[]) => {
+      // Whether the command is refused; the job is not to be started.
+      const { operations, worker } = daemonParts(queue, config, { waiting: () => waiting });
+      onTestFinished(() => worker.stop());
+      await queue.pause.set(true, () => []);
+      return operations.cutOver('b1');
+    };
+    return { ...made, view, cutOver };
+  };
+  const refused = {
+    code: 'api.wrong-state',
+    message: expect.stringContaining('the drop web01 has what changed since its base'),
+  };
+
+  it('is refused while what has changed since the base is still to join it', async () => {
+    const { cutOver, view, queue } = await parked();
+    await expect(cutOver([view])).rejects.toMatchObject(refused);
+    const claim = { vm: 'web01', dropName: 'web01', entries: [], optionsFile: null, refused: null };
+    await queue.claims.record({ ...claim, job: 'd1', joins: 'b1', reservedBytes: 0, phase: 'copying' });
+    await expect(cutOver([])).rejects.toMatchObject(refused);
+    expect(await queue.jobs.get('b1')).toMatchObject({ warm: 'parked' });
+  });
+
+  it('is done where nothing has, or another base was dropped', async () => {
+    const { cutOver, view, disk } = await parked();
+    disk('incoming/web01', 'web01-000001', '22222222', { cid: '33333333', name: 'web01.vmdk' });
+    expect(await cutOver([view])).toMatchObject({ job: 'b1', state: 'queued' });
   });
 });
 
@@ -205,6 +275,13 @@ describe('a delta that is taken in', () => {
     queue.set('b1', { delta: 'd1' });
     expect(await take()).toMatchObject({ job: { entries: ['web01'], delta: null } });
     expect((await readdir(join(directory, 'work/b1/source/web01'))).sort()).toEqual(NAMES);
+  });
+
+  it('stays where it is if the base is gone', async () => {
+    const { take, directory } = await claimed();
+    rmSync(join(directory, 'work/b1/source'), { recursive: true });
+    expect(await take()).toMatchObject({ job: { delta: 'd1' }, error: null });
+    expect(await readdir(join(directory, 'work/d1/source/web01'))).toContain('web01-000001.vmdk');
   });
 
   it('of a job without one changes nothing', async () => {

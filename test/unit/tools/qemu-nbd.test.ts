@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createImage } from '../../../src/tools/qemu-img.js';
 import { withServedImage } from '../../../src/tools/qemu-nbd.js';
@@ -49,17 +51,42 @@ describe('an image that is served', () => {
     ).rejects.toThrow('as the test wants it');
   });
 
-  it('ends with the signal, whose reason it is', async () => {
+  it('is read and written in any number of requests, of which nothing stays in memory', async () => {
+    await writeFile(path('d.raw'), Buffer.alloc(4096));
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const image = { file: path('d.raw'), format: 'raw', isWritable: false };
+    await withServedImage(image, never, async (disk) => {
+      const requests = async (count: number) => {
+        for (let n = 0; n < count; n++) await disk.read(512, 512);
+      };
+      await requests(500);
+      const before = used();
+      await requests(2000);
+      expect((used() - before) / 2000).toBeLessThan(150);
+    });
+  });
+
+  it('ends with the signal, whose reason it is, and only when what was opened inside has ended', async () => {
     await writeFile(path('c.raw'), Buffer.alloc(4096));
+    await writeFile(path('e.raw'), Buffer.alloc(4096));
     const abort = new AbortController();
-    const served = withServedImage(
-      { file: path('c.raw'), format: 'raw', isWritable: false },
-      abort.signal,
-      () => {
+    let isInsideOpen = false;
+    const image = { file: path('c.raw'), format: 'raw', isWritable: false };
+    const served = withServedImage(image, abort.signal, (from) =>
+      withServedImage({ ...image, file: path('e.raw'), isWritable: true }, never, async (to) => {
+        isInsideOpen = true;
         abort.abort(new Error('enough'));
-        return new Promise(() => {});
-      },
+        for (;;) await to.write(0, await from.read(0, 512));
+      }).finally(() => {
+        isInsideOpen = false;
+      }),
     );
     await expect(served).rejects.toThrow('enough');
+    expect(isInsideOpen).toBe(false);
   });
 });
