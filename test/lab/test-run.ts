@@ -77,6 +77,8 @@ async function runTests(args: string[]): Promise<{ passed: number; failed: numbe
   const first = await vitest(args);
   printSlowest(first.files);
   const { unfinished } = first;
+  // Vitest itself did not come to run anything.
+  if (first.passed === 0) return tally(first);
   for (const { file, test } of unfinished)
     console.error(`the worker of ${file} died ${where(test)}; running the file once more`);
   const failed = args.length === 0 ? worthAnotherRun(first) : [];
