@@ -203,7 +203,8 @@ describe('a guest that hangs', () => {
     const cancelled = performance.now();
     controller.abort(reason);
     await ended;
-    expect(performance.now() - cancelled).toBeLessThan(2000);
+    // The boot would take minutes.
+    expect(performance.now() - cancelled).toBeLessThan(15_000);
     await expect(access(join(directory, 'work/validate'))).rejects.toMatchObject({ code: 'ENOENT' });
   }, 120_000);
 });

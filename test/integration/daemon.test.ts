@@ -179,7 +179,7 @@ describe('daemon', () => {
       const asked = performance.now();
       await bench.client.cancel('slow');
       const [job] = await bench.until(all('cancelled', 1));
-      expect(performance.now() - asked).toBeLessThan(2_000);
+      expect(performance.now() - asked).toBeLessThan(10_000);
       expect(job!.error?.code).toBe('job.cancelled');
       expect(readdirSync(join(job!.directory!, 'source')).sort()).toEqual(['slow.job.toml', 'slow.raw']);
       expect(readdirSync(bench.config.spool.work)).toEqual([]);
@@ -302,7 +302,7 @@ describe('stopping', () => {
     await bench.until((jobs) => jobs.some((job) => job.stage === 'convert' && job.state === 'running'), 30);
     const started = performance.now();
     await bench.stop();
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect(bench.archived()).toEqual([]);
     bench.lines.length = 0;
     await bench.start();
